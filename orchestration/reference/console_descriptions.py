@@ -1,17 +1,21 @@
-"""What the console's types are made from: the bodies of both APIs, as OpenAPI documents beside its source."""
+"""What the console's types are made from: the bodies of the APIs behind it, as OpenAPI documents beside its source."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from orchestration.reference.inert import automation_api_description, incident_api_description
+from orchestration.reference.inert import automation_api_description, explore_api_description, incident_api_description
 
 _FOLDER = Path("serving/console/app/openapi")
 
 
 def console_descriptions() -> dict[Path, str]:
     """Return each document by its path below the repository: schemas only, without the version of the suite."""
-    documents = {"incidents": incident_api_description(), "automation": automation_api_description()}
+    documents = {
+        "incidents": incident_api_description(),
+        "automation": automation_api_description(),
+        "explore": explore_api_description(),
+    }
     return {_FOLDER / f"{name}.json": _text(document) for name, document in documents.items()}
 
 

@@ -9,24 +9,11 @@ import pytest
 
 from aiops.incidents.alert import Severity
 from tests.testing.browser import WITHIN_S, Tab, browsing
+from tests.testing.console_pages import FAULTS, no_faults, opened, violations
 from tests.testing.console_world import HOSTILE, ConsoleWorld, console_world, incident_of
 from tests.testing.deadlines import within
 from tests.testing.explained_incidents import report
 
-AXE = Path(__file__).parents[2] / "serving/console/app/node_modules/axe-core/axe.min.js"
-FAULTS = """
-window.faults = [];
-addEventListener("securitypolicyviolation", (event) => faults.push(`${event.violatedDirective} ${event.blockedURI}`));
-addEventListener("error", (event) => faults.push(event.message));
-addEventListener("unhandledrejection", (event) => faults.push(String(event.reason)));
-window.alert = () => faults.push("alert");
-"""
-RUN_AXE = """
-axe.run(document, {
-  resultTypes: ["violations"],
-  runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-}).then(({violations}) => violations.map(({id, nodes}) => id + nodes.slice(0, 3).map((one) => one.target + one.failureSummary)))
-"""
 MEASURES = """
 const named = (name) => performance.getEntriesByName(name)[0].startTime;
 const asked = () => performance.getEntriesByType("resource");
@@ -47,27 +34,17 @@ ROWS = "document.querySelectorAll('.rows li.row').length"
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    with browsing(tmp_path_factory.mktemp("browser")) as browser_tab:
-        browser_tab.run_first(FAULTS)
-        yield browser_tab
-
-
-@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleWorld]:
     with console_world(tmp_path_factory.mktemp("console")) as served:
         yield served
 
 
-def opened(tab: Tab, world: ConsoleWorld, address: str = "/") -> None:
-    tab.look(1280)
-    tab.open(f"{world.url}{address}")
-    tab.wait("document.querySelector('main h1') !== null")
-    tab.wait("document.body.innerText.includes('Live events: connected') || document.querySelector('.now').offsetParent === null")
-
-
-def no_faults(tab: Tab) -> None:
-    assert tab.value("window.faults") == []
+@pytest.fixture(scope="module")
+def tab(world: ConsoleWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    assert world.url  # the browser ends before what it is connected to
+    with browsing(tmp_path_factory.mktemp("browser")) as browser_tab:
+        browser_tab.run_first(FAULTS)
+        yield browser_tab
 
 
 def row_of(service: str) -> str:
@@ -231,8 +208,6 @@ def test_the_switch_is_turned_and_a_silence_made_and_ended(tab: Tab, world: Cons
 
 
 def test_nothing_in_any_view_stands_in_the_way_of_anybody(tab: Tab, world: ConsoleWorld) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: run `make console`")
     incident_id = world.incidents.open_incident("looked-at", Severity.INFO)
     world.explain(incident_id, report())
     world.propose(incident_id)
@@ -246,16 +221,7 @@ def test_nothing_in_any_view_stands_in_the_way_of_anybody(tab: Tab, world: Conso
         "/quiet": "document.querySelectorAll('h2 .count').length === 3",
         "/audit": "document.querySelector('tbody tr') !== null",
     }
-    violations: list[tuple[str, str, str]] = []
-    for scheme in ("light", "dark"):
-        for address, condition in waits.items():
-            opened(tab, world, address)
-            tab.look(1280, scheme=scheme)
-            tab.wait(condition)
-            tab.value("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-            tab.value(AXE.read_text(encoding="utf-8") + ";0")
-            violations += [(address, scheme, text) for text in tab.value(RUN_AXE)]
-    assert violations == []
+    assert violations(tab, world, waits) == []
 
 
 def test_a_thousand_incidents_are_all_there_and_one_change_repaints_one(tab: Tab, tmp_path: Path) -> None:
@@ -284,4 +250,5 @@ def test_a_thousand_incidents_are_all_there_and_one_change_repaints_one(tab: Tab
         tab.value(MEASURES)
         large_ms = tab.value("named('incident') - asked().find((one) => one.name.endsWith('/inc-large')).startTime")
         assert "5,000" in tab.text("#alerts")
+        tab.open("about:blank")
         print(f"first paint {paint_ms:.0f} ms, one change {update_ms:.0f} ms, 5,000 alerts {large_ms:.0f} ms")

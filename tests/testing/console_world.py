@@ -1,9 +1,9 @@
-"""The console as people have it: both APIs over real stores, the console's process in front of them, a browser before that."""
+"""The console as people have it: the APIs over real stores, the console's process in front of them, a browser before that."""
 
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +17,12 @@ from serving.automation.api.automation_app import create_app
 from serving.automation.api.automation_ports import AutomationApiParts, TenantRuns
 from serving.automation.ledger.run_records import LedgerRules
 from serving.automation.ledger.store_ledger import StoreRunLedger
+from serving.explore.explore_app import create_app as create_explore_app
+from serving.explore.explore_ports import ExploreParts
 from serving.http.auth import Authenticator
 from serving.http.server import ApiServer
 from serving.incidents.api.ports import ApiReadiness
+from serving.lake.opening import open_lake
 from tests.conformance.run_ledger_suite import WIDE
 from tests.testing.free_ports import free_port
 from tests.testing.incident_api import RunningApi, running
@@ -70,28 +73,38 @@ def incident_of(incident_id: str, service: str, severity: Severity = Severity.CR
 
 @contextmanager
 def console_world(folder: Path, key: str | None = None) -> Iterator[ConsoleWorld]:
-    """Serve the console in front of both APIs over one store; `key` checks tokens, None = callers on this machine."""
-    with running(folder, key) as incidents:
+    """Serve the console in front of the APIs over one store; `key` checks tokens, None = callers on this machine."""
+    with running(folder, key) as incidents, ExitStack() as served:
         ledger = StoreRunLedger(incidents.store, LedgerRules(WIDE))
-        parts = AutomationApiParts(
-            lambda tenant: TenantRuns(tenant, ledger, lambda: datetime.now(UTC)),
-            Authenticator("HS256", key),
-            CollectorRegistry(),
-            lambda: ApiReadiness(True, {"store": "ok"}),
-        )
-        automation = ApiServer(create_app(parts), "127.0.0.1", 0)
-        automation.start()
-        try:
-            url = f"http://127.0.0.1:{(port := free_port())}"
-            env = {
-                "AIOPS_HOME": str(folder / "home"),
-                "AIOPS_CONSOLE__PORT": str(port),
-                "AIOPS_CONSOLE__RESPONDER_URL": incidents.server.url,
-                "AIOPS_CONSOLE__AUTOMATION_URL": automation.url,
-                **({} if key is None else {"AIOPS_SERVING__JWT_KEY": key}),
-            }
-            command = [sys.executable, "-m", "serving.console"]
-            with running_process(command, folder / "console", f"{url}/livez", os.environ | env) as process:
-                yield ConsoleWorld(url, incidents, ledger, process)
-        finally:
-            automation.stop()
+        automation, explore = _automation(ledger, key), _explore(folder / "lake", key)
+        for server in (automation, explore):
+            server.start()
+            served.callback(server.stop)
+        url = f"http://127.0.0.1:{(port := free_port())}"
+        env = {
+            "AIOPS_HOME": str(folder / "home"),
+            "AIOPS_CONSOLE__PORT": str(port),
+            "AIOPS_CONSOLE__RESPONDER_URL": incidents.server.url,
+            "AIOPS_CONSOLE__AUTOMATION_URL": automation.url,
+            "AIOPS_CONSOLE__EXPLORE_URL": explore.url,
+            **({} if key is None else {"AIOPS_SERVING__JWT_KEY": key}),
+        }
+        command = [sys.executable, "-m", "serving.console"]
+        process = served.enter_context(running_process(command, folder / "console", f"{url}/livez", os.environ | env))
+        yield ConsoleWorld(url, incidents, ledger, process)
+
+
+def _automation(ledger: StoreRunLedger, key: str | None) -> ApiServer:
+    parts = AutomationApiParts(
+        lambda tenant: TenantRuns(tenant, ledger, lambda: datetime.now(UTC)),
+        Authenticator("HS256", key),
+        CollectorRegistry(),
+        lambda: ApiReadiness(True, {"store": "ok"}),
+    )
+    return ApiServer(create_app(parts), "127.0.0.1", 0)
+
+
+def _explore(root: Path, key: str | None) -> ApiServer:
+    ready = ApiReadiness(True, {"lake": "ok"})
+    parts = ExploreParts(open_lake(root), Authenticator("HS256", key), CollectorRegistry(), lambda: ready)
+    return ApiServer(create_explore_app(parts), "127.0.0.1", 0)

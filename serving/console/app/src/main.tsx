@@ -13,10 +13,12 @@ import { Act } from "./views/act";
 import { Audit } from "./views/audit";
 import { Incident } from "./views/incident";
 import { Quiet } from "./views/quiet";
+import { Services } from "./views/services";
 import { type Entry, Shell, useSession } from "./views/shell";
 
 const ENTRIES: readonly Entry[] = [
   { view: "now", title: "Now", show: () => <></>, role: "viewer" },
+  { view: "services", title: "Services", show: () => <Services />, role: "viewer" },
   { view: "act", title: "Act", show: () => <Act />, role: "viewer" },
   { view: "quiet", title: "Quiet", show: () => <Quiet />, role: "viewer" },
   { view: "audit", title: "Audit", show: () => <Audit />, role: "admin" },

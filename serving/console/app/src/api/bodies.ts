@@ -1,9 +1,11 @@
 /** The APIs' bodies, by the names that their reference uses. */
 
 import type { components as Automation } from "./automation.gen";
+import type { components as Explore } from "./explore.gen";
 import type { components as Incidents } from "./incidents.gen";
 
 type Incident<Name extends keyof Incidents["schemas"]> = Incidents["schemas"][Name];
+type Data<Name extends keyof Explore["schemas"]> = Explore["schemas"][Name];
 type Run<Name extends keyof Automation["schemas"]> = Automation["schemas"][Name];
 
 export type IncidentLine = Incident<"IncidentLine">;
@@ -27,6 +29,9 @@ export type MaintenanceView = Incident<"MaintenanceView">;
 export type MaintenanceList = Incident<"MaintenanceList">;
 export type MaintenanceBody = Incident<"MaintenanceBody">;
 export type GraphView = Incident<"GraphView">;
+export type CallView = Incident<"CallView">;
+export type ChangeEvent = Incident<"ChangeEvent">;
+export type ChangeList = Incident<"ChangeList">;
 export type AuditPage = Incident<"AuditPage">;
 export type AuditView = Incident<"AuditView">;
 export type AuditCheck = Incident<"AuditCheck">;
@@ -40,6 +45,9 @@ export type SwitchView = Run<"SwitchView">;
 export type StandingList = Run<"StandingList">;
 export type StandingView = Run<"StandingView">;
 export type QuestionView = Run<"QuestionView">;
+export type SeriesLine = Data<"SeriesLine">;
+export type SeriesPage = Data<"SeriesPage">;
+export type SeriesPoints = Data<"SeriesPoints">;
 
 /** Who is logged in, as the console's own process says. */
 export interface Session {

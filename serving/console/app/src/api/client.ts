@@ -36,6 +36,7 @@ export interface Asked {
 }
 
 export const incidents = (path: string): string => `/api/incidents${path}`;
+export const explore = (path: string): string => `/api/explore${path}`;
 export const automation = (path: string): string => `/api/automation${path}`;
 
 /** The answer to a call. Raises Refused; a 401 ends the session. */

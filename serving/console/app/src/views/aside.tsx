@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { HeldBackList, PlanLine, PlanPage, Readiness } from "../api/bodies";
-import { automation, incidents } from "../api/client";
+import { automation, explore, incidents } from "../api/client";
 import { useLoaded } from "../parts/loaded";
 import { Age, Fault, Name, Part, Severity } from "../parts/words";
 import { countdown, counted } from "../pure/format";
@@ -100,7 +100,7 @@ function Held() {
 }
 
 function Health() {
-  const parts = [useReadiness("Incidents", incidents("/readyz")), useReadiness("Actions", automation("/readyz"))];
+  const parts = [useReadiness("Incidents", incidents("/readyz")), useReadiness("Actions", automation("/readyz")), useReadiness("Data", explore("/readyz"))];
   return (
     <Part title="The suite itself">
       <ul role="list">

@@ -30,9 +30,9 @@ export function Cause({ incident }: { incident: IncidentView }) {
             </span>
           </p>
           <Answers incident={incident} />
+          <Evidence id={incident.incident_id} madeAt={report.made_at} />
         </div>
       </Part>
-      <Evidence id={incident.incident_id} madeAt={report.made_at} />
       <Examples report={report} />
     </>
   );
@@ -187,8 +187,9 @@ function Alternatives({ report }: { report: RootCauseReport }) {
   );
 }
 
-/** The picture has a light ground of its own: its lines are drawn for one. */
+/** The picture of the analysis, drawn when it is asked for. It has a light ground of its own: its lines are drawn for one. */
 function Evidence({ id, madeAt }: { id: string; madeAt: string }) {
+  const open = useSignal(false);
   const address = useSignal("");
   const fault = useSignal("");
   const load = async (own: AbortSignal) => {
@@ -203,20 +204,22 @@ function Evidence({ id, madeAt }: { id: string; madeAt: string }) {
     }
   };
   useEffect(() => {
+    if (!open.value) return undefined;
     const own = new AbortController();
     void load(own.signal);
     return () => own.abort();
-  }, [id, madeAt]);
+  }, [id, madeAt, open.value]);
   useEffect(() => () => URL.revokeObjectURL(address.value), []);
   return (
-    <Part title="Evidence">
+    <details onToggle={(event) => (open.value = event.currentTarget.open)}>
+      <summary>Picture of the analysis</summary>
       <Fault text={fault.value} again={() => void load(new AbortController().signal)} />
       {address.value && (
-        <figure class="evidence" tabIndex={0} role="group" aria-label="Evidence, scrolls sideways where the window is narrow">
-          <img src={address.value} alt="Series of the services along the path, seen against usual. The text of the cause above says the same in words." />
+        <figure class="evidence" tabIndex={0} role="group" aria-label="Picture of the analysis, scrolls sideways where the window is narrow">
+          <img src={address.value} alt="Series of the services along the path, seen against their baseline. The text of the cause above says the same in words." />
         </figure>
       )}
-    </Part>
+    </details>
   );
 }
 

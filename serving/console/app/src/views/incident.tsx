@@ -15,6 +15,7 @@ import { onEvents } from "../state/live";
 import { note } from "../state/notes";
 import { linkTo } from "../state/route";
 import { Alerts } from "./alerts";
+import { Earlier, IncidentSignals } from "./around";
 import { Cause } from "./cause";
 import { Plans } from "./plans";
 import { History } from "./timeline";
@@ -91,11 +92,13 @@ function Whole({ view, state, reload }: { view: IncidentView; state: string; rel
       <div class="columns">
         <div>
           <Cause incident={view} />
+          <IncidentSignals incident={view} />
           <Alerts groups={view.alerts} />
         </div>
         <div>
           <Plans incident={view.incident_id} />
           <History incident={view} />
+          <Earlier incident={view} />
           <Verdict incident={view} done={reload} />
         </div>
       </div>
@@ -185,6 +188,7 @@ function Doing({ view, state }: { view: IncidentView; state: string }) {
         <button type="button" onClick={() => void exportDraft(view, address)}>
           Post-mortem draft
         </button>
+        <a href={linkTo("services", "", { service: view.anchor })}>Who calls it</a>
         {may("admin") && <a href={linkTo("quiet", "", { service: view.anchor })}>Silence …</a>}
       </span>
     </div>
