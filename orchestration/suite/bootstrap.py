@@ -201,6 +201,7 @@ class _Suite:
                 f"it listens: remote_write to http://{ingest.host}:{ingest.port}/api/v1/write, "
                 f"OTLP over HTTP to http://{ingest.host}:{ingest.port}, over gRPC to {ingest.host}:{ingest.grpc_port}"
             )
+        self._say(f"pages for people: http://{services.LOOPBACK}:{settings.console.port}")
         self._say("everything runs; `aiops status` shows its health, Ctrl-C ends it")
 
     def _note(self) -> None:

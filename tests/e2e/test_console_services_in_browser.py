@@ -1,19 +1,22 @@
 """Services and signals in a real browser: the call graph of two thousand services, and series beside what was expected."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
 from aiops.incidents.alert import Severity
+from serving.incidents.desk.detection_alerts import FORESEEN, FORESEEN_NAME
 from serving.tables.graph_store import GraphStore
 from tests.testing.browser import Tab, browsing
 from tests.testing.console_pages import FAULTS, no_faults, opened, violations
-from tests.testing.console_world import ConsoleWorld, console_world, incident_of
+from tests.testing.console_world import HOSTILE, ConsoleWorld, console_world, incident_of
 from tests.testing.deadlines import within
 from tests.testing.explained_incidents import report
 from tests.testing.explored_lake import fill
+from tests.testing.incident_api import alert_at
 
 MANY = 2000
 INTERACTIVE_S = 1.5
@@ -48,7 +51,7 @@ def calls() -> list[tuple[str, str]]:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleWorld]:
     with console_world(tmp_path_factory.mktemp("console")) as served:
         graph, now = GraphStore(served.incidents.lake), datetime.now(UTC)
-        graph.replace_configured([("old-web", "old-cart")], now - timedelta(hours=6))
+        graph.replace_configured([("old-web", "old-cart"), (HOSTILE, "old-cart")], now - timedelta(hours=6))
         graph.replace_configured(calls(), now - timedelta(hours=3))
         served.put([incident_of("inc-1", "team-2-service-0123"), incident_of("inc-2", "team-1-service-0007", Severity.WARNING)])
         fill(served.incidents.lake)
@@ -97,7 +100,10 @@ def test_the_past_is_shown_as_it_was(tab: Tab, world: ConsoleWorld) -> None:
     tab.wait("document.querySelector('#service-standing')?.innerText.includes('no open incident')")
     long_before = (datetime.now(UTC) - timedelta(hours=5)).isoformat().replace("+00:00", "Z")
     opened(tab, world, f"/services?at={long_before}")
-    tab.wait("document.querySelector('#graph-total')?.innerText === '2 services, 1 call'")
+    tab.wait("document.querySelector('#graph-total')?.innerText === '3 services, 2 calls'")
+    tab.value("[...document.querySelectorAll('.choice')].find((button) => button.textContent.startsWith('<img')).click()")
+    tab.wait("document.querySelector('#service')?.innerText.startsWith('<img src=x onerror=alert(1)>⟨U+202E⟩')")
+    assert tab.value("document.documentElement.scrollWidth <= innerWidth")
     no_faults(tab)
 
 
@@ -114,6 +120,33 @@ def test_what_was_seen_stands_beside_what_was_expected_and_what_happened(tab: Ta
         tab.look(width)
         tab.wait("document.querySelector('.plot svg').getBoundingClientRect().right <= innerWidth")
         assert tab.value("document.documentElement.scrollWidth <= innerWidth")
+    no_faults(tab)
+
+
+def test_alerts_link_to_their_runbook_and_what_is_foreseen_says_how_soon(tab: Tab, world: ConsoleWorld) -> None:
+    labels = {"alertname": "Slow", "service": "noted", "severity": "critical", "pod": "noted-1"}
+    notes = {
+        "summary": "p99 is high",
+        "runbook_url": "https://runbooks.example.org/slow",
+        "dashboard_url": "javascript:alert(1)",
+    }
+    began = datetime.now(UTC) - timedelta(seconds=5)
+    sent = {
+        "version": "4",
+        "alerts": [{"status": "firing", "labels": labels, "annotations": notes, "startsAt": began.isoformat()}],
+    }
+    assert world.incidents.post("/alerts/alertmanager", sent).status_code == 202
+    coming = replace(alert_at("coming", began, Severity.WARNING, FORESEEN_NAME), source=FORESEEN, score=0.7)
+    world.incidents.desk.take([replace(coming, labels=coming.labels | {"horizon": "15 min"})], {}, datetime.now(UTC))
+    (noted,) = (held.incident_id for held in world.incidents.desk.open_incidents() if "noted" in held.services)
+    opened(tab, world, f"/incidents/{noted}")
+    tab.wait("document.querySelector('.alert a') !== null")
+    assert "p99 is high" in tab.text(".alert")
+    links = tab.value("[...document.querySelectorAll('.alert a')].map((link) => link.href)")
+    assert links == [notes["runbook_url"]]
+    opened(tab, world, "/")
+    tab.wait("document.querySelector('.aside').innerText.includes('within 15 min, 70 %')")
+    assert tab.value("document.title").startswith("(")
     no_faults(tab)
 
 

@@ -11,6 +11,7 @@ type Run<Name extends keyof Automation["schemas"]> = Automation["schemas"][Name]
 export type IncidentLine = Incident<"IncidentLine">;
 export type IncidentPage = Incident<"IncidentPage">;
 export type IncidentView = Incident<"IncidentView">;
+export type AlertPage = Incident<"AlertPage">;
 export type AlertGroup = Incident<"AlertGroup">;
 export type RootCauseReport = Incident<"RootCauseReport">;
 export type RootCause = Incident<"RootCause">;

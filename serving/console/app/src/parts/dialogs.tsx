@@ -85,6 +85,7 @@ function commands(): Command[] {
     : [];
   return [
     ...views.map((view) => ({ name: `Go to ${view.charAt(0).toUpperCase()}${view.slice(1)}`, run: () => go(view) })),
+    { name: "Find a service", run: findService },
     ...deeds,
     { name: zone.value === "utc" ? "Show local times" : "Show times in UTC", run: () => (zone.value = zone.value === "utc" ? "local" : "utc") },
     { name: "Light colours", run: () => (theme.value = "light") },
@@ -96,6 +97,16 @@ function commands(): Command[] {
       ? [{ name: "Log out", run: () => void logOut().catch((error: unknown) => note(reasonOf(error), true)) }]
       : []),
   ];
+}
+
+function findService(): void {
+  go("services");
+  const focus = (tries: number) => {
+    const field = document.querySelector<HTMLElement>("#service-search");
+    if (field) field.focus();
+    else if (tries) setTimeout(() => focus(tries - 1), 100);
+  };
+  requestAnimationFrame(() => focus(50));
 }
 
 function fitting(text: string): Command[] {

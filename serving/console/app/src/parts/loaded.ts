@@ -37,6 +37,22 @@ export function useLoaded<Body>(path: string, everyMs = 0): Loaded<Body> {
   return { data, fault, again: () => (round.value += 1) };
 }
 
+/** Whether this part has been painted once: what is read after that does not stand in the way of what is needed first. */
+export function useAfterPaint(): boolean {
+  const after = useSignal(false);
+  useEffect(() => {
+    let timer = 0;
+    const frame = requestAnimationFrame(() => {
+      timer = window.setTimeout(() => (after.value = true), 30);
+    });
+    return () => {
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+    };
+  }, []);
+  return after.value;
+}
+
 /** Marks the moment when something was first painted, for measurements. */
 export function usePainted(name: string, there: boolean): void {
   useEffect(() => {

@@ -1,19 +1,31 @@
 /** Alerts of an incident: one entry for all repetitions of one, what fires first. */
 
 import { useComputed, useSignal } from "@preact/signals";
-import type { AlertGroup } from "../api/bodies";
+import { useEffect, useMemo } from "preact/hooks";
+import type { AlertGroup, AlertPage } from "../api/bodies";
+import { incidents } from "../api/client";
+import { useAfterPaint, useLoaded } from "../parts/loaded";
 import { Age, Name, Part, Severity, When } from "../parts/words";
 import { counted, webAddress } from "../pure/format";
 
 const STEP = 60;
 
-/** What a group says beyond its figures, where the API gives it. */
-interface Said {
-  summary?: string;
-  runbook_url?: string;
+const NEWEST = 200;
+type Labels = Readonly<Record<string, string>>;
+const NONE: Labels = {};
+
+/** Labels of each group's newest alert, by fingerprint, as far as the newest alerts of the incident show them. */
+function useLabels(incident: string, groups: number): ReadonlyMap<string, Labels> {
+  const { data, again } = useLoaded<AlertPage>(useAfterPaint() ? incidents(`/incidents/${encodeURIComponent(incident)}/alerts?limit=${NEWEST}`) : "");
+  useEffect(() => {
+    if (data.peek()) again();
+  }, [groups]);
+  const page = data.value;
+  return useMemo(() => new Map([...(page?.items ?? [])].reverse().map((alert) => [alert.fingerprint, alert.labels])), [page]);
 }
 
-export function Alerts({ groups }: { groups: readonly AlertGroup[] }) {
+export function Alerts({ incident, groups }: { incident: string; groups: readonly AlertGroup[] }) {
+  const labels = useLabels(incident, groups.length);
   const text = useSignal("");
   const most = useSignal(STEP);
   const firing = groups.filter((group) => !group.ended).length;
@@ -36,7 +48,7 @@ export function Alerts({ groups }: { groups: readonly AlertGroup[] }) {
       </p>
       <ul role="list" class="alerts">
         {shown.map((group) => (
-          <Group key={group.fingerprint} group={group} />
+          <Group key={group.fingerprint} group={group} labels={labels.get(group.fingerprint) ?? NONE} />
         ))}
       </ul>
       {found.length > shown.length && (
@@ -48,8 +60,18 @@ export function Alerts({ groups }: { groups: readonly AlertGroup[] }) {
   );
 }
 
-function Group({ group }: { group: AlertGroup & Said }) {
-  const runbook = webAddress(group.runbook_url);
+/** What an alert's labels link to, and how people call it. */
+const LINKS: readonly (readonly [string, string])[] = [
+  ["runbook_url", "runbook"],
+  ["dashboard_url", "dashboard"],
+  ["generator_url", "rule"],
+];
+const SHOWN_APART = new Set(["summary", "description", "service", "alertname", "alertmanager_fingerprint", ...LINKS.map(([label]) => label)]);
+
+function Group({ group, labels }: { group: AlertGroup; labels: Labels }) {
+  const text = labels.summary || labels.description || labels.reason || "";
+  const links = LINKS.map(([label, name]) => [webAddress(labels[label]), name] as const).filter(([address]) => address);
+  const others = Object.entries(labels).filter(([label]) => !SHOWN_APART.has(label));
   return (
     <li class="card alert">
       <p class="title">
@@ -62,9 +84,9 @@ function Group({ group }: { group: AlertGroup & Said }) {
         </span>
         <span class={`state ${group.ended ? "resolved" : "open"}`}>{group.ended ? "over" : group.firing > 1 ? `firing, ${group.firing} instances` : "firing"}</span>
       </p>
-      {group.summary && (
+      {text && (
         <p>
-          <Name text={group.summary} most={300} />
+          <Name text={text} most={300} />
         </p>
       )}
       <p class="facts">
@@ -75,12 +97,24 @@ function Group({ group }: { group: AlertGroup & Said }) {
           last came <Age at={group.last_seen} ago />
         </span>
         <span>came {counted(group.count, "time")}</span>
-        {runbook && (
-          <a href={runbook} target="_blank" rel="noopener noreferrer">
-            runbook of <Name text={group.name} most={40} whole={false} />
+        {links.map(([address, name]) => (
+          <a key={name} href={address} target="_blank" rel="noopener noreferrer" aria-label={`${name} of ${group.name.slice(0, 80)}`}>
+            {name}
           </a>
-        )}
+        ))}
       </p>
+      {others.length > 0 && (
+        <details>
+          <summary>{counted(others.length, "label")}</summary>
+          <p class="facts">
+            {others.map(([label, value]) => (
+              <span key={label}>
+                <Name text={label} most={60} whole={false} />: <Name text={value} most={160} />
+              </span>
+            ))}
+          </p>
+        </details>
+      )}
     </li>
   );
 }

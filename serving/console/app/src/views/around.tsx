@@ -15,12 +15,14 @@ const MINUTE_MS = 60_000;
 const PLANS_MS = 30_000;
 const MOST_SERVICES = 4;
 const MOST_EARLIER = 6;
+/** the APIs take no longer name in a filter */
+const LONGEST_ASKED = 200;
 
 /** Services from the cause along its path to where it shows; without a cause, those of the incident. */
 function pathOf(incident: IncidentView): string[] {
   const first = incident.root_cause?.causes[0];
   const path = first ? [first.service, ...(first.path ?? []).slice(-1), ...(first.path ?? [])] : [incident.anchor, ...incident.services];
-  return [...new Set(path)].slice(0, MOST_SERVICES);
+  return [...new Set(path)].filter((name) => name.length <= LONGEST_ASKED).slice(0, MOST_SERVICES);
 }
 
 export function IncidentSignals({ incident }: { incident: IncidentView }) {
@@ -42,7 +44,7 @@ export function Earlier({ incident }: { incident: IncidentView }) {
   const report = incident.root_cause;
   const service = report?.decided && report.causes[0] ? report.causes[0].service : incident.anchor;
   const search = new URLSearchParams({ service, state: "resolved", until: incident.opened_at, limit: String(MOST_EARLIER) });
-  const { data, fault, again } = useLoaded<IncidentPage>(service.length <= 200 ? incidents(`/incidents?${search}`) : "");
+  const { data, fault, again } = useLoaded<IncidentPage>(service.length <= LONGEST_ASKED ? incidents(`/incidents?${search}`) : "");
   const items = (data.value?.items ?? []).filter((line) => line.incident_id !== incident.incident_id);
   if (!items.length && !fault.value) return null;
   return (

@@ -1,13 +1,13 @@
 /** What waits for a person, what is not being said, and whether the suite itself is well. */
 
-import { useSignal } from "@preact/signals";
+import { useComputed, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { HeldBackList, PlanLine, PlanPage, Readiness } from "../api/bodies";
+import type { AlertPage, HeldBackList, IncidentLine, PlanLine, PlanPage, Readiness } from "../api/bodies";
 import { automation, explore, incidents } from "../api/client";
 import { useLoaded } from "../parts/loaded";
 import { Age, Fault, Name, Part, Severity } from "../parts/words";
-import { countdown, counted } from "../pure/format";
-import { ready } from "../state/incidents";
+import { countdown, counted, percent } from "../pure/format";
+import { lineOf, order, ready } from "../state/incidents";
 import { connected, onEvents } from "../state/live";
 import { linkTo } from "../state/route";
 import { second } from "../state/time";
@@ -15,6 +15,7 @@ import { second } from "../state/time";
 const PLANS_MS = 10_000;
 const HELD_MS = 30_000;
 const MOST = 20;
+const MOST_FORESEEN = 6;
 
 /** Asked for after the list is there: the list is what is needed first. */
 export function Aside() {
@@ -26,6 +27,7 @@ export function Aside() {
   return (
     <aside class="aside" aria-label="What waits">
       <Waiting />
+      <Foreseen />
       <Held />
       <Health />
     </aside>
@@ -66,6 +68,45 @@ function Plan({ plan }: { plan: PlanLine }) {
 export function Countdown({ until }: { until: string }) {
   const left = countdown(until, second.value);
   return <span class="countdown">{left === "over" ? "expired" : `${left} left`}</span>;
+}
+
+/** What has not begun yet. It is in the list as well, by its severity. */
+function Foreseen() {
+  const lines = useComputed(() => order.value.map((id) => lineOf(id)?.value).filter((line) => line?.foreseen)).value;
+  if (!lines.length) return null;
+  return (
+    <Part title="Foreseen" count={lines.length}>
+      <ul role="list">
+        {lines.slice(0, MOST_FORESEEN).map((line) => line && <Coming key={line.incident_id} line={line} />)}
+      </ul>
+      {lines.length > MOST_FORESEEN && <p>and {counted(lines.length - MOST_FORESEEN, "more", "more")}, in the list</p>}
+    </Part>
+  );
+}
+
+function Coming({ line }: { line: IncidentLine }) {
+  const { data } = useLoaded<AlertPage>(incidents(`/incidents/${encodeURIComponent(line.incident_id)}/alerts?limit=1`), HELD_MS);
+  const newest = data.value?.items[0];
+  return (
+    <li class="card">
+      <a href={linkTo("incident", line.incident_id)}>
+        <Name text={line.anchor} most={80} whole={false} />
+      </a>
+      <p class="facts">
+        {newest?.labels.horizon && (
+          <span>
+            within <Name text={newest.labels.horizon} most={40} whole={false} />
+            {newest.score == null ? "" : `, ${percent(newest.score)}`}
+          </span>
+        )}
+        {newest && (
+          <span>
+            said <Age at={newest.received_at} ago />
+          </span>
+        )}
+      </p>
+    </li>
+  );
 }
 
 function Held() {

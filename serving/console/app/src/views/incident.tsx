@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { IncidentView, Timeline } from "../api/bodies";
 import { incidents, may, read, reasonOf } from "../api/client";
-import { usePainted } from "../parts/loaded";
+import { useAfterPaint, usePainted } from "../parts/loaded";
 import { Fault, Name, Names, Severity, When, Age } from "../parts/words";
 import { legible } from "../pure/format";
 import { chatText, postMortem } from "../pure/report";
@@ -85,6 +85,7 @@ function keep(id: string, body: IncidentView): void {
 }
 
 function Whole({ view, state, reload }: { view: IncidentView; state: string; reload: () => void }) {
+  const after = useAfterPaint();
   return (
     <>
       <Head view={view} state={state} />
@@ -92,13 +93,13 @@ function Whole({ view, state, reload }: { view: IncidentView; state: string; rel
       <div class="columns">
         <div>
           <Cause incident={view} />
-          <IncidentSignals incident={view} />
-          <Alerts groups={view.alerts} />
+          {after && <IncidentSignals incident={view} />}
+          <Alerts incident={view.incident_id} groups={view.alerts} />
         </div>
         <div>
           <Plans incident={view.incident_id} />
           <History incident={view} />
-          <Earlier incident={view} />
+          {after && <Earlier incident={view} />}
           <Verdict incident={view} done={reload} />
         </div>
       </div>

@@ -11,6 +11,8 @@ import { now } from "../state/time";
 import { Signals } from "./signals";
 
 const FIRST = 12;
+/** the APIs take no longer name in a filter */
+const LONGEST_ASKED = 200;
 const DAY_MS = 86_400_000;
 const SHOWN_MS = 3 * 3_600_000;
 const QUARTER_MS = 900_000;
@@ -46,8 +48,12 @@ export function ServiceDetails({ service, health, neighbours, lines, at }: Shown
         <Beside title="Called by" names={neighbours.callers.get(service) ?? []} health={health} none="nobody is known to call it" />
         <Beside title="Calls" names={neighbours.callees.get(service) ?? []} health={health} none="it is not known to call any" />
       </div>
-      <Changes service={service} until={until} />
-      <Signals services={[service]} favoured={[]} since={until - SHOWN_MS} until={until} marks={[]} live={!at} />
+      {service.length <= LONGEST_ASKED && (
+        <>
+          <Changes service={service} until={until} />
+          <Signals services={[service]} favoured={[]} since={until - SHOWN_MS} until={until} marks={[]} live={!at} />
+        </>
+      )}
       <p class="facts">
         <a href={linkTo("now", "", { service })}>its open incidents</a>
         <a href={linkTo("now", "", { service, state: "resolved" })}>its earlier incidents</a>

@@ -1,12 +1,13 @@
 /** The frame around all views: where one is, whose data it is, whether it is fresh. */
 
+import { effect } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { answeredAt, askSession, logOut, may, reasonOf, session, silent, tenant } from "../api/client";
 import { Dialogs } from "../parts/dialogs";
 import { legible, moment } from "../pure/format";
 import type { ViewName } from "../pure/place";
-import { forget, load, ready } from "../state/incidents";
+import { forget, lineOf, load, order, ready } from "../state/incidents";
 import { keysOn, zone } from "../state/preferences";
 import { over } from "../state/keys";
 import { settled, watch } from "../state/live";
@@ -181,11 +182,18 @@ function Notes() {
   );
 }
 
-/** A new view is announced by its title, and the focus goes to its heading; back leads the focus to where it was. */
+/** A new view is announced by its title, which also counts what nobody has acknowledged; and the focus goes to its heading; back leads the focus to where it was. */
 function useTitle(title: string): void {
   const first = useRef(true);
+  useEffect(
+    () =>
+      effect(() => {
+        const waiting = order.value.filter((id) => lineOf(id)?.value.state === "open").length;
+        document.title = `${waiting ? `(${waiting}) ` : ""}${title === "aiops" ? title : `${title} · aiops`}`;
+      }),
+    [title],
+  );
   useEffect(() => {
-    document.title = title === "aiops" ? title : `${title} · aiops`;
     if (first.current) {
       first.current = false;
       return;
