@@ -15,7 +15,6 @@ from serving.http.refusals import handle_problems
 from serving.http.request_gate import Gate, GateRules
 from serving.incidents.api.probes import Probes
 
-METRIC_PREFIX: Final = "aiops_explore"
 _ABOUT: Final = "The data of a tenant, read only. Every refusal is application/problem+json (RFC 9457)."
 _READY: Final = "The lake can be read (else 503)"
 
@@ -36,6 +35,6 @@ def create_app(parts: ExploreParts) -> FastAPI:
     probes = Probes(parts.ready, parts.registry, lambda: description(app), _READY)
     install(app, (*SeriesRoutes().operations(), *probes.operations()))
     site = parts.site or SiteRules(only_local=parts.auth.key is None)
-    metrics = AnswerMetrics(parts.registry, METRIC_PREFIX)
+    metrics = AnswerMetrics(parts.registry, "aiops_explore")
     app.add_middleware(Gate, rules=GateRules(lambda: site, methods_of(app), metrics, most=parts.limits.concurrency))
     return app
