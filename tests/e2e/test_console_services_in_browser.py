@@ -73,8 +73,8 @@ def test_two_thousand_services_are_found_their_way(tab: Tab, world: ConsoleWorld
     assert tab.text("#service") == "team-2-service-0123"  # the worst is shown first
     assert "critical" in tab.text("#service-standing")
     tab.wait("document.querySelector('#graph-total').innerText.includes('of 2,000 services')")
-    tab.click("#service-search")
-    tab.value("document.querySelector('#service-search').focus()")
+    tab.press("/")
+    tab.wait("document.activeElement.id === 'service-search'")
     tab.enter("team-4-service-0399")
     tab.wait("document.querySelectorAll('section .choices button').length && document.activeElement.id === 'service-search'")
     tab.wait("document.querySelector('#all-services').innerText.endsWith(' 1')")
@@ -84,6 +84,11 @@ def test_two_thousand_services_are_found_their_way(tab: Tab, world: ConsoleWorld
     tab.wait("document.querySelector('#service').innerText === 'team-4-service-0399'")
     assert "service=team-4-service-0399" in tab.value("location.search")
     assert "it is not known to call any" in tab.text("main")
+    world.put([incident_of("inc-3", "team-0-service-0001")], "opened")  # worse or not, it leads nobody away
+    tab.wait("document.querySelector('#announced').textContent.includes('team-0-service-0001')")
+    assert tab.text("#service") == "team-4-service-0399"
+    tab.value("history.back()")
+    tab.wait("document.querySelector('#service').innerText === 'team-2-service-0123'")
     opened(tab, world, "/services?hops=all")
     tab.wait("performance.getEntriesByName('services').length")
     whole_ms = tab.value("performance.getEntriesByName('services')[0].startTime")

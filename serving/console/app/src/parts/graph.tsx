@@ -11,6 +11,8 @@ interface Given {
   graph: Graph;
   health: ReadonlyMap<string, Health>;
   chosen: string;
+  /** what is looked at: while it stays the same, what changes in the graph moves the chosen service nowhere */
+  frame: string;
   choose: (service: string) => void;
   /** said when it was first drawn */
   painted: () => void;
@@ -21,19 +23,27 @@ const LEAST_CENTRED = 0.7;
 const STEP_PX = 60;
 const CLICK_PX = 4;
 
-export function GraphPicture({ graph, health, chosen, choose, painted }: Given) {
+export function GraphPicture({ graph, health, chosen, frame, choose, painted }: Given) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const sight = useSignal<Sight | null>(null);
   const size = useSignal({ width: 0, height: 0 });
   const drawing = useMemo(() => drawn(graph), [graph]);
   const all = () => (sight.value = whole(drawing, size.value.width, size.value.height));
   useSize(canvas, size);
+  const before = useRef<{ frame: string; drawing: Drawing | null }>({ frame: "", drawing: null });
   useEffect(() => {
     if (!size.value.width) return;
     const spot = drawing.spots.find((one) => one.service === chosen);
+    const last = before.current.frame === frame ? before.current.drawing?.spots.find((one) => one.service === chosen) : undefined;
+    before.current = { frame, drawing };
+    const now = sight.peek();
+    if (now && last && spot) {
+      sight.value = { ...now, x: now.x + (last.x - spot.x) * now.scale, y: now.y + (last.y - spot.y) * now.scale };
+      return;
+    }
     const fit = whole(drawing, size.value.width, size.value.height);
     sight.value = spot && fit.scale < NAMED_FROM ? centred(fit, spot, size.value.width, size.value.height, LEAST_CENTRED) : fit;
-  }, [drawing, size.value.width === 0]);
+  }, [drawing, frame, size.value.width === 0]);
   useEffect(() => {
     const spot = drawing.spots.find((one) => one.service === chosen);
     const now = sight.peek();
@@ -210,10 +220,12 @@ function coloursOf(own: HTMLCanvasElement): Colours {
 function paint(own: HTMLCanvasElement, painted: Painted): void {
   const { sight, width, height, drawing, chosen } = painted;
   const dots = devicePixelRatio || 1;
-  own.width = Math.round(width * dots);
-  own.height = Math.round(height * dots);
+  if (own.width !== Math.round(width * dots)) own.width = Math.round(width * dots);
+  if (own.height !== Math.round(height * dots)) own.height = Math.round(height * dots);
   const pen = own.getContext("2d");
   if (!pen) return;
+  pen.setTransform(1, 0, 0, 1, 0, 0);
+  pen.clearRect(0, 0, own.width, own.height);
   const colours = coloursOf(own);
   pen.setTransform(dots * sight.scale, 0, 0, dots * sight.scale, dots * sight.x, dots * sight.y);
   const beside = (line: Line) => line.from.service === chosen || line.to.service === chosen;

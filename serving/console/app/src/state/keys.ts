@@ -83,8 +83,9 @@ function verdict(): void {
 }
 
 function search(): void {
-  if (place.value.view !== "now") go("now");
-  requestAnimationFrame(() => document.querySelector<HTMLInputElement>("#search")?.focus());
+  const services = place.value.view === "services";
+  if (!services && place.value.view !== "now") go("now");
+  requestAnimationFrame(() => document.querySelector<HTMLInputElement>(services ? "#service-search" : "#search")?.focus());
 }
 
 function typed(target: EventTarget | null): boolean {

@@ -23,6 +23,16 @@ export function go(view: ViewName, id = "", asked: Record<string, string> = {}):
   scrollTo(0, 0);
 }
 
+/** Change the query of the present place so that "back" leads to what it was; nothing scrolls. */
+export function visit(changes: Record<string, string>): void {
+  const address = addressOf({ ...place.value, query: { ...place.value.query, ...changes } });
+  if (address === location.pathname + location.search) return;
+  scrolled.set(entry, scrollY);
+  newest = entry = newest + 1;
+  history.pushState({ entry }, "", address);
+  place.value = here();
+}
+
 /** Change the query of the present place. The entry of the history stays the same. */
 export function ask(changes: Record<string, string>): void {
   const next: Place = { ...place.value, query: { ...place.value.query, ...changes } };

@@ -6,6 +6,7 @@ import type { IncidentView, ReportList, RootCause, RootCauseReport } from "../ap
 import { call, incidents, read, reasonOf } from "../api/client";
 import { Fault, Name, Part, When } from "../parts/words";
 import { counted, figure, percent } from "../pure/format";
+import { linkTo } from "../state/route";
 
 export function Cause({ incident }: { incident: IncidentView }) {
   const report = incident.root_cause;
@@ -90,7 +91,9 @@ function Grounds({ cause, named }: { cause: RootCause; named: boolean }) {
           {path.map((service, place) => (
             <span key={`${place}${service}`}>
               {place > 0 && <span aria-label="then"> → </span>}
-              <Name text={service} most={60} />
+              <a href={linkTo("services", "", { service })}>
+                <Name text={service} most={60} whole={false} />
+              </a>
             </span>
           ))}
         </p>

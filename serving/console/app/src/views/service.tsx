@@ -6,7 +6,7 @@ import { useLoaded } from "../parts/loaded";
 import { Age, Fault, Name, Part, Severity, When } from "../parts/words";
 import { counted } from "../pure/format";
 import { type Health, type Neighbours, rankOf, standingOf, WELL } from "../pure/topology";
-import { ask, linkTo } from "../state/route";
+import { linkTo, visit } from "../state/route";
 import { now } from "../state/time";
 import { Signals } from "./signals";
 
@@ -130,7 +130,7 @@ function Changes({ service, until }: { service: string; until: number }) {
 
 export function ServiceButton({ name, health, chosen = false }: { name: string; health: Health; chosen?: boolean }) {
   return (
-    <button type="button" class="choice" aria-pressed={chosen} onClick={() => ask({ service: name })}>
+    <button type="button" class="choice" aria-pressed={chosen} onClick={() => visit({ service: name })}>
       <Name text={name} most={80} whole={false} />
       {rankOf(health) < rankOf(WELL) && <span class={`severity ${health.severity}`}> {standingOf(health)}</span>}
     </button>

@@ -9,8 +9,9 @@ import { useLoaded } from "../parts/loaded";
 import { Fault, Name, Part } from "../parts/words";
 import { counted } from "../pure/format";
 import { around, foundServices, type Graph, type Health, healthOf, type IncidentAt, neighboursOf, type Neighbours, WELL } from "../pure/topology";
-import { lineOf, order } from "../state/incidents";
-import { ask, query } from "../state/route";
+import { lineOf, order, ready } from "../state/incidents";
+import { zone } from "../state/preferences";
+import { ask, query, visit } from "../state/route";
 import { ServiceButton, ServiceDetails } from "./service";
 
 const GRAPH_MS = 60_000;
@@ -31,10 +32,14 @@ export function Services() {
   const health = useMemo(() => healthOf(lines.map(incidentAt)), [lines]);
   const neighbours = useMemo(() => neighboursOf(graph), [graph]);
   const known = graph.services.includes(service);
-  const central = known ? service : graph.services.length > LARGE ? (foundServices(graph, neighbours, health, "")[0] ?? "") : "";
+  const central = known ? service : (foundServices(graph, neighbours, health, "")[0] ?? "");
   const far = hops === "all" || (!hops && graph.services.length <= LARGE) ? 0 : Number(hops) || 1;
   const shown = useMemo(() => (far && central ? around(graph, neighbours, central, far) : graph), [graph, neighbours, far, far ? central : ""]);
-  const choose = useCallback((name: string) => ask({ service: name }), []);
+  const choose = useCallback((name: string) => visit({ service: name }), []);
+  const settled = view !== null && (at ? past.data.value !== null : ready.value);
+  useEffect(() => {
+    if (settled && !service && central) ask({ service: central }); // what arrives later leads nobody elsewhere
+  }, [settled, service, central]);
   return (
     <>
       <h1 tabIndex={-1}>Services</h1>
@@ -55,7 +60,7 @@ export function Services() {
               {shown.services.length === graph.services.length ? counted(graph.services.length, "service") : `${shown.services.length.toLocaleString("en-GB")} of ${counted(graph.services.length, "service")}`}
               , {counted(shown.calls.length, "call")}
             </p>
-            <GraphPicture graph={shown} health={health} chosen={central} choose={choose} painted={markPainted} />
+            <GraphPicture graph={shown} health={health} chosen={central} frame={`${far ? central : ""} ${far} ${at} ${learned}`} choose={choose} painted={markPainted} />
             <Legend />
           </div>
           <div>
@@ -102,8 +107,8 @@ function Choices({ at, hops, learned }: { at: string; hops: string; learned: str
         <input type="checkbox" checked={learned !== ""} onChange={(event) => ask({ learned: event.currentTarget.checked ? "1" : "" })} /> calls that were only learned
       </label>
       <label>
-        As of{" "}
-        <input type="datetime-local" value={at ? localTime(at) : ""} max={localTime(new Date().toISOString())} onChange={(event) => ask({ at: momentOf(event.currentTarget.value) })} />
+        As of ({zone.value === "utc" ? "UTC" : "local time"}){" "}
+        <input type="datetime-local" value={at ? fieldOf(at) : ""} max={fieldOf(new Date().toISOString())} onChange={(event) => ask({ at: momentOf(event.currentTarget.value) })} />
       </label>
       {[1, 24, 168].map((hours) => (
         <button key={hours} type="button" onClick={() => ask({ at: new Date(Date.now() - hours * 3_600_000).toISOString() })}>
@@ -121,15 +126,15 @@ function Choices({ at, hops, learned }: { at: string; hops: string; learned: str
   );
 }
 
-/** A moment as the field for dates and times wants it: in the browser's own zone. */
-function localTime(at: string): string {
+/** A moment as the field for dates and times wants it, in the zone that is shown. */
+function fieldOf(at: string): string {
   const date = new Date(at);
   if (Number.isNaN(date.getTime())) return "";
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  return new Date(date.getTime() - (zone.value === "utc" ? 0 : date.getTimezoneOffset() * 60_000)).toISOString().slice(0, 16);
 }
 
 function momentOf(text: string): string {
-  const date = new Date(text);
+  const date = new Date(zone.value === "utc" && text ? `${text}Z` : text);
   return Number.isNaN(date.getTime()) ? "" : date.toISOString();
 }
 
