@@ -1,5 +1,6 @@
 """The console in a real browser, before the real APIs: what a person on call does with it."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from tests.testing.console_pages import FAULTS, no_faults, opened, violations
 from tests.testing.console_world import HOSTILE, ConsoleWorld, console_world, incident_of
 from tests.testing.deadlines import within
 from tests.testing.explained_incidents import report
+from tests.testing.explored_lake import latency
 
 MEASURES = """
 const named = (name) => performance.getEntriesByName(name)[0].startTime;
@@ -30,6 +32,7 @@ function watchRows() {
   }).observe(document.querySelector(".rows"), {subtree: true, childList: true, characterData: true, attributes: true});
 }
 """
+SERIES = str(latency("default").series_id)
 ROWS = "document.querySelectorAll('.rows li.row').length"
 
 
@@ -207,6 +210,29 @@ def test_the_switch_is_turned_and_a_silence_made_and_ended(tab: Tab, world: Cons
     no_faults(tab)
 
 
+def test_a_series_is_found_and_shown_with_its_band_and_detections_and_the_address_shows_it_again(
+    tab: Tab, world: ConsoleWorld
+) -> None:
+    opened(tab, world, "/explore?from=2026-03-02&to=2026-03-02T12:00")
+    tab.press("/")
+    tab.wait("document.activeElement.className === 'wide search'")
+    tab.enter("LATENCY")
+    tab.wait("document.querySelectorAll('.series li').length === 1")
+    tab.click(".series input")
+    tab.wait("document.querySelector('.chart canvas') !== null")
+    assert tab.value("location.search.includes('s=" + SERIES + "')")
+    said = tab.value("document.querySelector('.chart').ariaLabel")
+    assert re.fullmatch(r"[\d.,]+ to [\d.,]+, the newest [\d.,]+; 2 detections", said), said
+    assert "last word" in tab.text(".marks")
+    tab.value("document.querySelector('.range select').value = '1'")
+    tab.value("document.querySelector('.range select').dispatchEvent(new Event('change', {bubbles: true}))")
+    tab.wait("performance.getEntriesByType('resource').some(({name}) => name.includes('offset_s=86400'))")
+    tab.open(tab.value("location.href"))
+    tab.wait("document.querySelector('.chart canvas') !== null")
+    assert tab.value("document.querySelector('.range select').value") == "1"
+    no_faults(tab)
+
+
 def test_nothing_in_any_view_stands_in_the_way_of_anybody(tab: Tab, world: ConsoleWorld) -> None:
     incident_id = world.incidents.open_incident("looked-at", Severity.INFO)
     world.explain(incident_id, report())
@@ -217,6 +243,7 @@ def test_nothing_in_any_view_stands_in_the_way_of_anybody(tab: Tab, world: Conso
         "/": "document.querySelector('li.row') !== null && document.querySelector('.aside .card') !== null",
         "/?state=resolved": "document.querySelector('.now li.row') !== null",
         f"/incidents/{incident_id}": "document.querySelector('.decision') && document.querySelector('.timeline li')",
+        "/explore?from=2026-03-02&to=2026-03-02T12:00&s=" + SERIES: "document.querySelector('.chart canvas') !== null",
         "/act": "document.querySelector('.danger') !== null && document.querySelector('.plan') !== null",
         "/quiet": "document.querySelectorAll('h2 .count').length === 3",
         "/audit": "document.querySelector('tbody tr') !== null",

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from aiops.incidents.alert import Severity
 from aiops.incidents.incident import AlertEntry, Incident, IncidentState
 from aiops.incidents.root_cause import RootCauseReport
+from data_contracts.series.tenant import DEFAULT_TENANT
 from serving.automation.api.automation_app import create_app
 from serving.automation.api.automation_ports import AutomationApiParts, TenantRuns
 from serving.automation.ledger.run_records import LedgerRules
@@ -24,6 +25,7 @@ from serving.http.server import ApiServer
 from serving.incidents.api.ports import ApiReadiness
 from serving.lake.opening import open_lake
 from tests.conformance.run_ledger_suite import WIDE
+from tests.testing.explored_lake import fill
 from tests.testing.free_ports import free_port
 from tests.testing.incident_api import RunningApi, running
 from tests.testing.made_plans import Wish, plan_of
@@ -106,5 +108,7 @@ def _automation(ledger: StoreRunLedger, key: str | None) -> ApiServer:
 
 def _explore(root: Path, key: str | None) -> ApiServer:
     ready = ApiReadiness(True, {"lake": "ok"})
-    parts = ExploreParts(open_lake(root), Authenticator("HS256", key), CollectorRegistry(), lambda: ready)
+    lakes = open_lake(root)
+    fill(lakes.for_tenant(DEFAULT_TENANT))
+    parts = ExploreParts(lakes, Authenticator("HS256", key), CollectorRegistry(), lambda: ready)
     return ApiServer(create_explore_app(parts), "127.0.0.1", 0)

@@ -11,6 +11,7 @@ import { startRouting } from "./state/route";
 import { startTime } from "./state/time";
 import { Act } from "./views/act";
 import { Audit } from "./views/audit";
+import { Explore } from "./views/explore";
 import { Incident } from "./views/incident";
 import { Quiet } from "./views/quiet";
 import { Services } from "./views/services";
@@ -19,6 +20,7 @@ import { type Entry, Shell, useSession } from "./views/shell";
 const ENTRIES: readonly Entry[] = [
   { view: "now", title: "Now", show: () => <></>, role: "viewer" },
   { view: "services", title: "Services", show: () => <Services />, role: "viewer" },
+  { view: "explore", title: "Explore", show: () => <Explore />, role: "viewer" },
   { view: "act", title: "Act", show: () => <Act />, role: "viewer" },
   { view: "quiet", title: "Quiet", show: () => <Quiet />, role: "viewer" },
   { view: "audit", title: "Audit", show: () => <Audit />, role: "admin" },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { beginning, counted, countdown, figure, legible, moment, percent, span, webAddress } from "../src/pure/format";
+import { axisMark, beginning, counted, countdown, figure, legible, moment, percent, span, webAddress } from "../src/pure/format";
 
 const NOON = Date.parse("2026-05-04T12:00:00Z");
 
@@ -43,4 +43,12 @@ test("only addresses of the web are addresses", () => {
 test("numbers and their words", () => {
   assert.deepEqual([counted(1, "alert"), counted(1200, "alert"), counted(2, "entry", "entries")], ["1 alert", "1,200 alerts", "2 entries"]);
   assert.deepEqual([figure(0.12345), figure(98765), figure(Number.NaN)], ["0.123", "98,800", "unknown"]);
+});
+
+test("marks of an axis are times, and days at midnight", () => {
+  const noon = Date.parse("2026-05-04T12:30:00Z");
+  assert.equal(axisMark(noon, "utc", 3600), "12:30");
+  assert.equal(axisMark(noon, "utc", 15), "12:30:00");
+  assert.equal(axisMark(noon, "utc", 86_400), "4 May");
+  assert.equal(axisMark(Date.parse("2026-05-04T00:00:00Z"), "utc", 3600), "4 May");
 });

@@ -49,6 +49,7 @@ export type QuestionView = Run<"QuestionView">;
 export type SeriesLine = Data<"SeriesLine">;
 export type SeriesPage = Data<"SeriesPage">;
 export type SeriesPoints = Data<"SeriesPoints">;
+export type DetectionMark = Data<"DetectionMark">;
 
 /** Who is logged in, as the console's own process says. */
 export interface Session {

@@ -1,4 +1,4 @@
-/** Calls of the console's own origin: the session and, behind it, both APIs. */
+/** Calls of the console's own origin: the session and, behind it, the APIs. */
 
 import { signal } from "@preact/signals";
 import type { Problem, Session } from "./bodies";

@@ -40,6 +40,14 @@ export function moment(at: string | number, zone: Zone, now: number): string {
   return day(date) === day(new Date(now)) ? `${time}${mark}` : `${day(date)} ${time}${mark}`;
 }
 
+/** A moment below an axis whose marks are so many seconds apart: the day at midnight and where marks are days, else the time. */
+export function axisMark(at: number, zone: Zone, seconds: number): string {
+  const date = new Date(at);
+  const options = { timeZone: zone === "utc" ? "UTC" : undefined };
+  const time = date.toLocaleTimeString("en-GB", { ...options, hour: "2-digit", minute: "2-digit", ...(seconds < 60 ? { second: "2-digit" } : {}) });
+  return seconds >= 86_400 || /^00:00(:00)?$/.test(time) ? date.toLocaleDateString("en-GB", { ...options, day: "numeric", month: "short" }) : time;
+}
+
 /** A probability that never claims what it does not know: no 0 % and no 100 %. */
 export function percent(probability: number): string {
   if (!Number.isFinite(probability)) return "unknown";

@@ -1,6 +1,6 @@
 /** What is looked at, as an address that shows a colleague the same. */
 
-export const VIEWS = { now: "/", services: "/services", act: "/act", quiet: "/quiet", audit: "/audit" } as const;
+export const VIEWS = { now: "/", services: "/services", explore: "/explore", act: "/act", quiet: "/quiet", audit: "/audit" } as const;
 export type ViewName = keyof typeof VIEWS | "incident" | "nowhere";
 
 export interface Place {

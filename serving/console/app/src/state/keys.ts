@@ -83,9 +83,9 @@ function verdict(): void {
 }
 
 function search(): void {
-  const services = place.value.view === "services";
-  if (!services && place.value.view !== "now") go("now");
-  requestAnimationFrame(() => document.querySelector<HTMLInputElement>(services ? "#service-search" : "#search")?.focus());
+  const field = () => [...document.querySelectorAll<HTMLInputElement>("input.search")].find((one) => one.offsetParent !== null);
+  if (!field()) go("now");
+  requestAnimationFrame(() => field()?.focus());
 }
 
 function typed(target: EventTarget | null): boolean {

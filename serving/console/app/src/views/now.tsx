@@ -63,7 +63,7 @@ function Filters() {
         Service <input type="search" size={14} value={service} onInput={(event) => ask({ service: event.currentTarget.value.trim() })} />
       </label>
       <label>
-        Text <input type="search" id="search" size={18} value={text} onInput={(event) => ask({ text: event.currentTarget.value })} />
+        Text <input type="search" id="search" class="search" size={18} value={text} onInput={(event) => ask({ text: event.currentTarget.value })} />
       </label>
       {active && (
         <button type="button" onClick={() => ask({ state: "", severity: "", service: "", text: "" })}>

@@ -167,7 +167,7 @@ function List({ graph, neighbours, health, chosen }: Listed) {
   return (
     <Part title="All services" id="all-services" count={found.length}>
       <label>
-        Search <input type="search" id="service-search" size={24} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
+        Search <input type="search" id="service-search" class="search" size={24} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
       </label>
       <ul role="list" class="choices">
         {found.slice(0, most.value).map((name) => (
